@@ -91,7 +91,7 @@ def check(path: StudyPath, overrides: Overrides = None, as_json: JsonOutput = Fa
             say(f"{item.path.name} was not run yet: `run` runs it first and then checks what it has made")
     say(f"{path}: a valid {study.kind} study")
     if unchecked:
-        say(f"not checked: {', '.join(unchecked)}; membrane-dask plan {path} does")
+        say(f"not checked, but by membrane-dask plan {path}: {', '.join(unchecked)}")
 
 
 def plan(

@@ -133,6 +133,9 @@ def counted(plane: np.ndarray) -> dict[Any, int]:
     if plane.dtype == np.uint8:
         numbers = np.bincount(plane.ravel(), minlength=256)
         return {int(value): int(numbers[value]) for value in np.flatnonzero(numbers)}
+    if plane.dtype == bool:
+        true = int(np.count_nonzero(plane))
+        return {value: number for value, number in ((False, plane.size - true), (True, true)) if number}
     values, numbers = np.unique(plane, return_counts=True)
     # One object for all values that are no numbers, none of which equals another.
     keys = [value if value == value else math.nan for value in values.tolist()]

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import shlex
+import subprocess
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 
 from membrane_dask.cli import main
 from membrane_dask.errors import StudyError
+from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.studies.registry import find_kind, kind_names
 from membrane_dask.study_file import commented_study, json_schema, load_study, setting_keys, to_yaml
 from membrane_dask.yaml_files import parse_yaml
@@ -289,10 +292,92 @@ def test_missing_image_names_its_neighbour(micrograph):
 
 def test_block_that_does_not_fit_into_memory(micrograph):
     wide = ("--set", "volume.width=4000", "--set", "volume.slices=128")
-    code, _, err = command("check", micrograph, "--set", "cluster.memory=410 MB", *wide)
+    code, _, err = command("plan", "--no-measure", micrograph, "--set", "cluster.memory=410 MB", *wide)
     assert code == 2
     assert "cluster.memory" in err
     assert "needs" in err
+
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+@pytest.mark.parametrize("kind", [name for name in kind_names() if find_kind(name).check or name == "chain"])
+def test_check_neither_computes_nor_imports_kernels(kind, tmp_path):
+    """The program of a graded study is built, as it reads no file in most studies."""
+    script = (
+        "import sys; from membrane_dask.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as left: assert not left.code\n"
+        "found = {'numba', 'skimage', 'scipy.ndimage', 'scipy.optimize', 'distributed'} & set(sys.modules)\n"
+        "assert not found, found"
+    )
+    study = CONFIGS / f"{kind}-quickstart.yaml"
+    outcome = subprocess.run(
+        [sys.executable, "-c", script, "check", study], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    assert f"not checked, but by membrane-dask plan {study}: " in outcome.stderr
+
+
+def test_check_leaves_the_segmentation_to_plan(micrograph):
+    """An image whose grey values are no two phases can be read; what it holds is found by the plan, and by the run."""
+    noise = np.random.default_rng(2).normal(120, 20, (96, 96)).clip(0, 255)
+    iio.imwrite(micrograph.with_name("membrane.png"), noise.astype(np.uint8))
+    code, _, err = command("check", micrograph)
+    assert code == 0, err
+    assert "segmentation, image model, knots, memory of the units" in err
+    code, out, _ = command("check", micrograph, "--json")
+    assert (code, json.loads(out)["unchecked"][1]) == (0, "segmentation")
+    for arguments in (("plan", "--no-measure", micrograph), ("run", micrograph, "--out", micrograph.parent / "out")):
+        code, _, err = command(*arguments)
+        assert code == 2, err
+        assert "do not separate into two phases" in err
+    assert not (micrograph.parent / "out").exists()
+
+
+def test_check_does_not_segment_a_grey_volume(tmp_path, monkeypatch):
+    np.save(tmp_path / "grey.npy", np.random.default_rng(0).integers(0, 255, (24, 24, 24), np.uint8))
+    path = tmp_path / "study.yaml"
+    path.write_text("kind: characterize\ninput: grey.npy\nvoxel_size: 3 nm\ngrey: {method: auto}\n")
+
+    def estimate(array, options):
+        raise ValueError("it is segmented")
+
+    monkeypatch.setattr("membrane_dask.io.grey_volumes.estimate_segmentation", estimate)
+    code, _, err = command("check", path)
+    assert code == 0, err
+    assert "segmentation, memory of the units" in err
+    code, _, err = command("plan", "--no-measure", path)
+    assert code == 2
+    assert "it is segmented" in err
+    code, _, err = command("check", path, "--set", "voxel_size=2 m")
+    assert code == 2
+    assert "voxel_size" in err
+
+
+def test_check_does_not_evaluate_readings(tmp_path, monkeypatch):
+    """Tables are read whole; what readings say of a membrane is evaluated by the plan."""
+    (tmp_path / "bubble.csv").write_text("membrane,bubble point [bar]\nA,2\nB,3\n")
+    path = tmp_path / "study.yaml"
+    settings = "method: bubble point\ntemperature: 25 degC\nliquid: isopropanol\n"
+    path.write_text(f"kind: porometry\ninput: bubble.csv\n{settings}")
+
+    def evaluate(readings, seed):
+        raise PhysicsError("it is evaluated")
+
+    monkeypatch.setattr("membrane_dask.studies.porometry.methods.bubble_point.evaluate", evaluate)
+    code, _, err = command("check", path)
+    assert code == 0, err
+    assert "evaluation of the readings" in err
+    code, _, err = command("plan", "--no-measure", path)
+    assert code == 2
+    assert "it is evaluated" in err
+
+
+def test_check_finds_what_the_cluster_cannot_have(micrograph):
+    code, _, err = command("check", micrograph, "--set", "cluster.memory=100 MB")
+    assert code == 2
+    assert "cluster.memory" in err
 
 
 def test_sound_studies_pass(graded, micrograph):

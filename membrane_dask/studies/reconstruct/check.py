@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from membrane_dask.errors import Problem, Source, StudyError
+from membrane_dask.errors import Problem, Source, StudyError, collected
 from membrane_dask.physics.imaging.grey_values import normalised
 from membrane_dask.studies.reconstruct.config import ReconstructStudy
 from membrane_dask.studies.reconstruct.intake import take_in
@@ -20,16 +20,18 @@ def check_images(study: ReconstructStudy, source: Source | None) -> tuple[str, .
     Raises
     ------
     StudyError
-        If an image cannot be used, or contradicts the study.
+        With all problems of the images, or if they contradict the study.
     """
-    sections = []
+    sections, problems = [], list[Problem]()
     for number, settings in enumerate(study.micrographs):
         where = ("images", number) if study.images else ()
-        section = take_in(settings, source, where, charging=False)
-        try:
-            normalised(section.image)
-        except ValueError as error:
-            raise StudyError([Problem((*where, "input"), f"{error} (got {str(settings.input)!r})")], source) from error
-        sections.append(section)
+        with collected(problems):
+            sections.append(take_in(settings, source, where, charging=False))
+            try:
+                normalised(sections[-1].image)
+            except ValueError as error:
+                problems.append(Problem((*where, "input"), f"{error} (got {str(settings.input)!r})"))
+    if problems:
+        raise StudyError(problems, source)
     locate(study, sections, source)
     return ("charging", "segmentation", "image model", "knots", "memory of the units")
