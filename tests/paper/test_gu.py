@@ -92,7 +92,7 @@ def standard_score(values: np.ndarray, mean: float, sd: float, n_reference: int 
 @pytest.fixture(scope="module")
 def graded(root, tmp_path_factory):
     """Result of the quickstart study."""
-    study = md.load_study(root / "configs/graded-quickstart.yaml", cluster=SYNC)
+    study = md.load_study(root / "configs/graded-quickstart.yaml", realizations=10, cluster=SYNC)
     run = md.run(study, tmp_path_factory.mktemp("gu") / "run")
     assert run.status()["state"] == "complete"
     return run.result["graded"].to_dataset().isel(deposition=0)

@@ -17,6 +17,7 @@ import membrane_dask as md
 from membrane_dask.cli import main
 from membrane_dask.engine import costs, worker
 from membrane_dask.engine.costs import Times, run_in_memory
+from membrane_dask.physics import importance_sampling
 from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.program import Costs, task_stem
 from membrane_dask.studies.porometry import joint_evaluation
@@ -172,6 +173,8 @@ def test_a_joint_posterior_is_evaluated_once(root, tmp_path, monkeypatch):
         return evaluated[-1]
 
     monkeypatch.setattr(joint_evaluation, "evaluate_joint", counted)
+    for number in ("_FIRST", "_POINTS"):  # its accuracy does not matter here
+        monkeypatch.setattr(importance_sampling, number, getattr(importance_sampling, number) // 8)
     study = md.load_study(root / "configs/porometry-bench.yaml", cluster={"profile": "sync"}, bootstrap={"draws": 0})
     plan = md.plan(study)
     assert plan.counts["joint"] == 1
