@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import os
 import shlex
@@ -287,6 +288,25 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(line, capture_output=True, text=True, timeout=timeout, **options)
 
     run.prefix = shlex.join([sys.executable, "-m", "membrane_dask.cli"])
+    return run
+
+
+@pytest.fixture(scope="session")
+def command_here() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The same in this process, for tests of what a command does: to start Python takes longer than most commands."""
+    from membrane_dask.cli import main
+
+    def run(*command: object) -> subprocess.CompletedProcess[str]:
+        out, err = io.StringIO(), io.StringIO()
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        with (
+            contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as leaving
+        ):  # fmt: skip
+            main([str(argument) for argument in command])
+        for number, handler in handlers.items():  # a run has replaced them
+            signal.signal(number, handler)
+        return subprocess.CompletedProcess(command, leaving.value.code, out.getvalue(), err.getvalue())
+
     return run
 
 

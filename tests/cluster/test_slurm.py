@@ -141,50 +141,52 @@ def test_driver_and_workers_in_one_allocation(slurm, study, reference, command, 
     assert "membrane-dask submit" in outside.stderr
 
 
-def test_submit_shows_plan_and_scripts_and_needs_a_confirmation(slurm, study, command, tmp_path):
+def test_submit_shows_plan_and_scripts_and_needs_a_confirmation(slurm, study, command_here, tmp_path):
     out = tmp_path / "run"
-    process = command("submit", study, "--cluster", "slurm", "--out", out, "--dry-run", *SMALL)
+    process = command_here("submit", study, "--cluster", "slurm", "--out", out, "--dry-run", *SMALL)
     assert process.returncode == 0
     assert "up to 2 jobs of 2 workers for 60 min" in process.stderr
     assert "of CPU time" in process.stderr  # the measured cost
     assert process.stdout.count("#SBATCH --cpus-per-task=") == 2
-    unconfirmed = command("submit", study, "--cluster", "slurm", "--out", out, "--no-measure", stdin=subprocess.DEVNULL)
+    unconfirmed = command_here("submit", study, "--cluster", "slurm", "--out", out, "--no-measure")
     assert unconfirmed.returncode == 2
     assert "--yes" in unconfirmed.stderr
-    no_queue = command("submit", study, "--out", out, "--yes")
+    no_queue = command_here("submit", study, "--out", out, "--yes")
     assert no_queue.returncode == 2
     assert "cluster.profile" in no_queue.stderr
     assert not out.exists()
     assert not jobs()
 
 
-def test_a_submitted_run_is_cancelled_and_retried(slurm, study, reference, command, values_of, wait_until, tmp_path):
+def test_a_submitted_run_is_cancelled_and_retried(
+    slurm, study, reference, command_here, values_of, wait_until, tmp_path
+):
     out = tmp_path / "run"
     options = ("--set", "cluster.jobs=1", "--set", "cluster.workers=1", "--no-measure")
-    assert command("submit", study, "--cluster", "slurm", "--yes", "--out", out, *options).returncode == 0
-    second = command("submit", study, "--cluster", "slurm", "--yes", "--out", out, *options)
+    assert command_here("submit", study, "--cluster", "slurm", "--yes", "--out", out, *options).returncode == 0
+    second = command_here("submit", study, "--cluster", "slurm", "--yes", "--out", out, *options)
     assert second.returncode == 2
     assert "membrane-dask cancel" in second.stderr
     wait_until(lambda: md.open_run(out).status()["done"], "first units are done")
-    assert command("cancel", out).returncode == 0
+    assert command_here("cancel", out).returncode == 0
     wait_until(lambda: not jobs(), "driver, successor and workers are gone")
     status = md.open_run(out).status()
     assert status["state"] == "partial"
     assert 0 < status["done"] < 120
-    assert command("retry", out).returncode == 0  # submits it again
+    assert command_here("retry", out).returncode == 0  # submits it again
     wait_until(lambda: md.open_run(out).status()["state"] == "complete", "the run is complete")
     assert values_of(md.open_run(out)) == reference
     assert len(md.open_run(out).provenance["stops"]) == 2
 
 
-def test_a_pending_driver_is_cancelled(slurm, study, command, tmp_path):
+def test_a_pending_driver_is_cancelled(slurm, study, command_here, tmp_path):
     out = tmp_path / "run"
     later = ("--set", "cluster.directives=--begin=now+1hour", "--no-measure")
-    assert command("submit", study, "--cluster", "slurm", "--yes", "--out", out, *later).returncode == 0
-    process = command("status", out, "--json")
+    assert command_here("submit", study, "--cluster", "slurm", "--yes", "--out", out, *later).returncode == 0
+    process = command_here("status", out, "--json")
     assert json.loads(process.stdout)[0]["state"] == "queued"
     assert "PENDING (BeginTime)" in str(md.open_run(out))
-    assert command("cancel", out).returncode == 0
+    assert command_here("cancel", out).returncode == 0
     assert not jobs()
     assert md.open_run(out).status()["state"] == "empty"
 
@@ -212,27 +214,27 @@ def test_a_pending_driver_is_cancelled(slurm, study, command, tmp_path):
         ),
     ],
 )  # fmt: skip
-def test_errors_report_reason_and_script(slurm, study, command, tmp_path, settings, messages):
+def test_errors_report_reason_and_script(slurm, study, command_here, tmp_path, settings, messages):
     arguments = [argument for setting in settings for argument in ("--set", setting)]
-    process = command("run", study, "--cluster", "slurm", "--out", tmp_path / "run", *arguments)
+    process = command_here("run", study, "--cluster", "slurm", "--out", tmp_path / "run", *arguments)
     assert process.returncode == 4
     for message in messages:
         assert message in process.stderr
     assert not jobs()
     if "refused" in messages[0]:
-        submitted = command("submit", study, "--cluster", "slurm", "--yes", "--out", tmp_path / "sub", *arguments)
+        submitted = command_here("submit", study, "--cluster", "slurm", "--yes", "--out", tmp_path / "sub", *arguments)
         assert submitted.returncode == 4
 
 
-def test_clusters_test_names_the_failed_step(slurm, command, tmp_path):
-    passed = command("clusters", "test", "slurm", "--out", tmp_path)
+def test_clusters_test_names_the_failed_step(slurm, command_here, tmp_path):
+    passed = command_here("clusters", "test", "slurm", "--out", tmp_path)
     assert passed.returncode == 0, passed.stderr
     assert "all steps passed" in passed.stderr
     assert not list(tmp_path.iterdir())
-    no_commands = command("clusters", "test", "pbs", "--out", tmp_path)
+    no_commands = command_here("clusters", "test", "pbs", "--out", tmp_path)
     assert no_commands.returncode == 4
     assert "could not find the batch system's commands" in no_commands.stderr
-    no_worker = command("clusters", "test", "slurm", "--out", tmp_path, "--set", "python=/no/python")
+    no_worker = command_here("clusters", "test", "slurm", "--out", tmp_path, "--set", "python=/no/python")
     assert no_worker.returncode == 4
     assert "could not get a worker" in no_worker.stderr
     assert "/no/python: No such file" in no_worker.stderr  # from the output of the job
@@ -448,9 +450,9 @@ def test_only_workers_of_the_run_can_connect(slurm, wait_until, tmp_path):
     driver.wait(timeout=60)
 
 
-def test_a_run_without_encryption_warns(slurm, study, command, tmp_path):
+def test_a_run_without_encryption_warns(slurm, study, command_here, tmp_path):
     plain = ("--set", "cluster.tls=false")
-    process = command("run", study, "--cluster", "slurm", "--out", tmp_path / "run", "--limit", 5, *SMALL, *plain)
+    process = command_here("run", study, "--cluster", "slurm", "--out", tmp_path / "run", "--limit", 5, *SMALL, *plain)
     assert process.returncode == 0, process.stderr
     assert "WARNING: tls is off" in process.stderr
     script = next((tmp_path / "run" / "logs" / "jobs").glob("worker*.sh")).read_text()

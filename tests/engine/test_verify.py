@@ -279,21 +279,21 @@ def test_runs_of_earlier_versions_are_read_and_resumed(undisturbed, tmp_path):
     assert contents(run) == {name: data for name, data in expected.items() if name not in lost}
 
 
-def test_the_command_verify(undisturbed, tmp_path, command):
+def test_the_command_verify(undisturbed, tmp_path, command_here):
     root = tmp_path / "run"
     shutil.copytree(undisturbed["complete"].path, root)
-    intact = command("verify", root)
+    intact = command_here("verify", root)
     assert (intact.returncode, intact.stdout) == (0, "")
     assert "42 units are on disk as they were written" in intact.stderr
     flip(root / "result.zarr/sums/total/c/1")
     remove(root / "volumes/body.ome.zarr/0/c/0/2/0")
-    altered = command("verify", root)
+    altered = command_here("verify", root)
     assert altered.returncode == 1
     assert "result.zarr/sums/total/c/1" in altered.stdout
     assert "cannot be decoded" in altered.stdout
     assert "sums,4 and 3 more" in altered.stdout
     assert f"membrane-dask run {root / 'study.yaml'} --out {root}" in altered.stderr
-    listed = json.loads(command("verify", root, "--json").stdout)
+    listed = json.loads(command_here("verify", root, "--json").stdout)
     assert {entry["problem"] for entry in listed} == {"missing", "cannot be decoded"}
 
 
