@@ -54,8 +54,8 @@ def test_a_run_survives_killed_workers_and_drivers(gridengine, study, command, v
     wait_until(lambda: not queue(), "no job is left behind")
 
 
-def test_a_refused_job_is_reported_with_its_reason_and_script(gridengine, study, command, tmp_path):
-    process = command("run", study, "--cluster", "sge", "--out", tmp_path / "run", "--set", "cluster.queue=nope")
+def test_a_refused_job_is_reported_with_its_reason_and_script(gridengine, study, command_here, tmp_path):
+    process = command_here("run", study, "--cluster", "sge", "--out", tmp_path / "run", "--set", "cluster.queue=nope")
     assert process.returncode == 4
     assert "Grid Engine refused a job" in process.stderr
     assert "nope" in process.stderr
@@ -75,7 +75,7 @@ def test_job_states_are_read_from_qstat(gridengine, tmp_path):
     system.cancel([second, first])
 
 
-def test_the_profile_passes_clusters_test(gridengine, command, tmp_path):
-    process = command("clusters", "test", "sge", "--out", tmp_path)
+def test_the_profile_passes_clusters_test(gridengine, command_here, tmp_path):
+    process = command_here("clusters", "test", "sge", "--out", tmp_path)
     assert process.returncode == 0, process.stderr
     assert "all steps passed" in process.stderr

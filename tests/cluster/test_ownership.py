@@ -212,17 +212,17 @@ def test_of_four_submissions_at_once_one_succeeds(slurm, wait_until, tmp_path):
     assert not jobs()
 
 
-def test_a_driver_that_never_started_is_named_with_its_job(slurm, study, command, wait_until, tmp_path):
+def test_a_driver_that_never_started_is_named_with_its_job(slurm, study, command_here, wait_until, tmp_path):
     out = tmp_path / "run"
     broken = ["cluster.profile=slurm", "cluster.prologue=echo the module is missing >&2; exit 3"]
     api.submit(md.load_study(study, overrides=broken), out)
     (job,) = JobRecord(out).read()["drivers"]
     wait_until(lambda: not jobs(), "the driver's job has ended")
-    status = command("status", out)
+    status = command_here("status", out)
     for message in (f"job {job}", "before the driver started", "the module is missing"):
         assert message in status.stdout + status.stderr
     later = ("--set", "cluster.directives=--begin=now+1hour", "--no-measure")
-    again = command("submit", study, "--cluster", "slurm", "--yes", "--out", out, *later)
+    again = command_here("submit", study, "--cluster", "slurm", "--yes", "--out", out, *later)
     assert again.returncode == 0
     assert f"job {job} ended before the driver started" in again.stderr
     assert "submitted: job" in again.stderr

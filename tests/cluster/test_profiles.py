@@ -38,10 +38,10 @@ def test_each_batch_system_has_a_profile():
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_job_scripts_equal_the_golden_files(name, command):
+def test_job_scripts_equal_the_golden_files(name, command_here):
     """To update a golden file, review the difference and write the output of the command below to it."""
     queue = [] if name == "htcondor" else ["--set", "queue=main"]
-    process = command(
+    process = command_here(
         "clusters", "show", name, "--set", "python=/opt/python/bin/python", "--set", "account=mine", *queue,
         "--set", "interface=ib0", "--set", "prologue=[module load python]",
     )  # fmt: skip
