@@ -120,8 +120,8 @@ def test_several_coefficients_and_pore_lengths(tmp_path, report):
     assert "Operation, λ = 5e-7" in text
     assert "Operation, λ = 4e-6" in text
     assert re.search(
-        r"l_max = \S+ W, λ = 4e-6: \d+ % of the deposition falls in pores with x > 1 .*: radii are not uniform along "
-        r"them; try segments: 4", text
+        r"l_max = \S+ W, λ = 4e-6: \d+ % of the deposition falls in pores with x = λ r l/q > 1 .*: radii are not "
+        r"uniform along them; try segments: 4", text
     )  # fmt: skip
 
 

@@ -108,6 +108,7 @@ def test_numbers_of_the_tables_equal_those_of_the_run(page, run):
 
 
 def test_a_lifetime_without_an_interval_has_its_reason(page):
+    assert "Lengths are in membrane thicknesses W; quantities without a unit are dimensionless." in page[1]
     assert "The lifetime is one of them: with deposition_law: published at constant pressure, a life ends" in page[1]
 
 

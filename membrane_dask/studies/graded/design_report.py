@@ -65,7 +65,10 @@ def design_section(
         if "n_arrivals" in table
         else ""
     )
-    text = f"Means over the networks of a design, until {end_of_life(table.attrs)}."
+    text = (
+        f"Means over the networks of a design, until {end_of_life(table.attrs)}. Lengths are in membrane thicknesses "
+        "W; quantities without a unit are dimensionless."
+    )
     spread = NO_SPREAD if networks > 1 and has_no_spread(table, _columns(table)) else ""
     if spread and ends_with_first_band and has_no_spread(table, [physical_name("lifetime", table)]):
         spread += f" The lifetime is one of them: {REASON}."

@@ -139,7 +139,7 @@ def _cylinder_notes(table: xr.Dataset) -> Iterator[str]:
         extent = f" (above {100 * MAX_NON_CYLINDRICAL:.0f} % in {count} of {len(designs)} designs)" if count > 1 else ""
         yield (
             f"{_design(designs[largest], table)}{100 * fractions[largest]:.0f} % of the deposition falls in pores with "
-            f"x > 1{extent}: {consequence(table.attrs)}."
+            f"x = λ r l/q > 1{extent}: {consequence(table.attrs)}."
         )
 
 
@@ -163,8 +163,8 @@ def front_cylinder_notes(table: xr.Dataset, evaluations: Sequence[int]) -> list[
     largest = int(np.nanargmax(fractions))
     return [
         f"In design {evaluations[largest]}, {100 * fractions[largest]:.0f} % of the deposition falls in pores with "
-        f"x > 1 (above {100 * MAX_NON_CYLINDRICAL:.0f} % in {count} of {len(evaluations)} simulated designs that no "
-        f"other one surpasses in both metrics): {consequence(table.attrs)}."
+        f"x = λ r l/q > 1 (above {100 * MAX_NON_CYLINDRICAL:.0f} % in {count} of {len(evaluations)} simulated designs "
+        f"that no other one surpasses in both metrics): {consequence(table.attrs)}."
     ]
 
 

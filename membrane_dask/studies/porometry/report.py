@@ -186,6 +186,7 @@ def _pore_structure(posteriors: xr.Dataset) -> Section:
             if high.max() / low.min() < 12:
                 axis.set_xscale("linear")
                 axis.set_xlim(0, 1.1 * high.max())
+        axes[0].set_ylim(-0.6, count - 0.4)
         axes[0].set_yticks(heights, [literal_label(label) for label in solved.membrane.values])
     each = [solved.isel(membrane=k) for k in range(count)]
     columns: list[tuple[str, list[str]]] = [
