@@ -204,7 +204,9 @@ def test_the_driver_compares_the_cost_that_was_predicted_before_it_was_submitted
     monkeypatch.setattr(api, "find_run", lambda path: stored_run)
 
     def execute(_: object, plan: Plan, **options: object) -> object:  # on a cluster that is here
-        return drive_run(run, replace(plan, cluster=toy.toy_plan().cluster), options["listener"])
+        return drive_run(
+            run, replace(plan, cluster=toy.toy_plan(cluster={"profile": "sync"}).cluster), options["listener"]
+        )
 
     monkeypatch.setattr(api, "execute", execute)
     events = []

@@ -60,11 +60,13 @@ def reference(tmp_path_factory):
         ("size=40m,nr_inodes=500", "remount,nr_inodes=9000", "no inodes: all 500 files that {disk} can hold exist"),
     ],
 )
-def test_a_full_disk_stops_a_run_with_one_message(disk, tmp_path, command, reference, values_of, options, more, cause):
+def test_a_full_disk_stops_a_run_with_one_message(
+    disk, tmp_path, command_here, reference, values_of, options, more, cause
+):
     study = tmp_path / "filter.yaml"
     study.write_text(STUDY)
     folder = disk(options)
-    full = command("run", study, "--out", folder / "run")
+    full = command_here("run", study, "--out", folder / "run")
     assert full.returncode == 75, full.stderr
     assert "cannot write " in full.stderr
     assert os.uname().nodename in full.stderr
@@ -97,23 +99,23 @@ def test_the_report_of_a_run_on_a_read_only_disk_is_written_here(disk, reference
     assert "<svg" in (tmp_path / "archived-report.html").read_text(encoding="utf-8")
 
 
-def test_a_run_cannot_be_laid_out_on_a_full_disk(disk, tmp_path, command):
+def test_a_run_cannot_be_laid_out_on_a_full_disk(disk, tmp_path, command_here):
     study = tmp_path / "filter.yaml"
     study.write_text(STUDY)
     folder = disk("size=60k")
-    full = command("run", study, "--out", folder / "run")
+    full = command_here("run", study, "--out", folder / "run")
     assert full.returncode == 75, full.stderr
     assert f"MB of {folder} are free); remove files there" in full.stderr
     assert not list(folder.iterdir())
 
 
-def test_a_read_only_disk(disk, tmp_path, command):
+def test_a_read_only_disk(disk, tmp_path, command_here):
     study = tmp_path / "filter.yaml"
     study.write_text(STUDY)
     folder = disk("size=40m")
     md.run(study, folder / "run", limit=3)
     subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
-    stopped = command("run", study, "--out", folder / "run")
+    stopped = command_here("run", study, "--out", folder / "run")
     assert stopped.returncode == 75, stopped.stderr
     assert "the file system is mounted read-only" in stopped.stderr
     assert "Traceback" not in stopped.stderr
