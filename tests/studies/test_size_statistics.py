@@ -156,7 +156,7 @@ def runs(tmp_path_factory):
         (folder / f"{number}.yaml").write_text(
             f"kind: reconstruct\ninput: {number}.png\npixel_size: 3 nm\nreplicates: 3\nseed: {number}\n"
             "model: {knots: [0, 1]}\nsearch: {closing_radius: [0], roughness: [0], slices: 2}\n"
-            "volume: {slices: 32, width: 40, block_size: 32}\n"
+            "volume: {slices: 32, width: 40, block_size: 32}\ngoodness_of_fit: {enabled: false}\n"
         )
         md.run(md.load_study(folder / f"{number}.yaml", cluster=SYNC), folder / f"run{number}")
     (folder / "compare.yaml").write_text("kind: characterize\ninput: run0\nreference: run1\ntortuosity: false\n")
