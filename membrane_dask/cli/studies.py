@@ -69,7 +69,8 @@ def check(path: StudyPath, overrides: Overrides = None, as_json: JsonOutput = Fa
     from membrane_dask.errors import StudyError
     from membrane_dask.study_file import load_study_with_source
 
-    problems, unchecked = [], []
+    problems: list[dict[str, str]] = []
+    unchecked: list[str] = []
     try:
         study, source = load_study_with_source(path, overrides or ())
         sources, unchecked = api.check(study, source)
