@@ -197,7 +197,8 @@ def _findings(
     readings: BenchDecline, result: Calibration, estimates: Mapping[str, Mapping[str, Estimate]], confidence: float
 ) -> tuple[list[str], list[str]]:
     """Sentences on the fitted parameters, with the keys of a study, and warnings of what the table does not show."""
-    outcomes, warnings = [], []
+    outcomes: list[str] = []
+    warnings: list[str] = []
     for law in result.fits:
         is_identified = not math.isnan(estimates[law]["deposition"].value)
         (outcomes if is_identified else warnings).append(_law_sentence(law, estimates[law], readings.fall, confidence))
