@@ -91,6 +91,7 @@ def test_the_report_and_the_printed_run_begin_with_the_finding(good):
     section = text.split("<h2>Goodness of fit</h2>")[1].split("<h2>")[0]
     assert "24 sections of 3 replicates" in section
     assert section.count("<figure") == 1
+    assert "5 to 95 % of sections" in section  # key of the band
     # The ten statistics that differ most; the others on request.
     shown, folded = section.split("<details>")
     assert shown.count("<tr>") == 11

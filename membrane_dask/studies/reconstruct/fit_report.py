@@ -67,7 +67,15 @@ def _distance_figure(distances: xr.Dataset, image: int | None = None) -> Picture
             for section in range(2):
                 axis, one = axes[phase, section], distances.isel(phase=phase, section=section)
                 x = one.distance.values
-                axis.fill_between(x, one.envelope_low, one.envelope_high, color=_MODEL, alpha=0.25, lw=0)
+                axis.fill_between(
+                    x,
+                    one.envelope_low,
+                    one.envelope_high,
+                    color=_MODEL,
+                    alpha=0.25,
+                    lw=0,
+                    label="5 to 95 % of sections",
+                )
                 axis.plot(x, one.best_match, color=_MODEL, lw=1.2, label="best match")
                 axis.plot(x, one.micrograph, color=_MICROGRAPH, lw=1.4, label="micrograph")
                 axis.set(title=f"{names[1][phase]}, {names[0][section]}", xlim=(0, None), ylim=(0, 1.02))
