@@ -330,7 +330,7 @@ def render(run: Run, sections: Sequence[Section]) -> str:
 
     metadata: dict[Any, Any] = dict(run.result.attrs)
     outcomes = read_outcomes(run.path)
-    findings = {True: [], False: []}  # type: dict[bool, list[str]]
+    findings: dict[bool, list[str]] = {True: [], False: []}
     for text in read_findings(run.path):
         findings[text in outcomes].append(printable_line(text))
     sections = [drawn_section(section, f"f{number}") for number, section in enumerate(sections)]

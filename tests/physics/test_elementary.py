@@ -10,6 +10,7 @@ from scipy import sparse, special, stats
 from scipy.linalg import eigvalsh_tridiagonal
 
 from membrane_dask.physics import distributions, elementary, fixed_order
+from membrane_dask.physics.decimal_digits import decimal_exponent, power_of_ten, round_to_digits
 from membrane_dask.physics.sparse_factors import SparseFactors, elimination_order
 
 RNG = np.random.default_rng(0)
@@ -56,11 +57,11 @@ def test_limits_of_elementary_functions():
 
 def test_powers_of_ten():
     for exponent in (-19, -3, 0, 3, 13):
-        assert elementary.power_of_ten(exponent) == float(f"1e{exponent}")
-        assert elementary.decimal_exponent(elementary.power_of_ten(exponent) * 1.001) == exponent
-    assert elementary.decimal_exponent(-999.9999999999999) == 2  # its rounded logarithm is 3
-    assert elementary.round_to_digits(0.00089004567891234, 6) == 0.000890046
-    assert math.isnan(elementary.round_to_digits(math.nan, 6))
+        assert power_of_ten(exponent) == float(f"1e{exponent}")
+        assert decimal_exponent(power_of_ten(exponent) * 1.001) == exponent
+    assert decimal_exponent(-999.9999999999999) == 2  # its rounded logarithm is 3
+    assert round_to_digits(0.00089004567891234, 6) == 0.000890046
+    assert math.isnan(round_to_digits(math.nan, 6))
     sequence = elementary.geometric_sequence(1.0, 50.0, 9)
     np.testing.assert_allclose(sequence, np.geomspace(1, 50, 9), rtol=1e-14)
 

@@ -52,7 +52,6 @@ def test_pilots_cover_every_kind_of_unit(study, settings, tmp_path):
     assert all(value > 0 for value in plan.costs.work.values())
     assert 0 < plan.costs.longest <= plan.costs.total * (1 + 1e-9)
     assert "networks" in str(plan)
-    assert "without" not in str(plan)
 
 
 def test_costs_are_extrapolated_by_pores_and_iterations(study):
