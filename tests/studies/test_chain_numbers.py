@@ -130,6 +130,13 @@ def test_intervals_say_that_the_bias_is_not_in_them():
         "chain: interval over replicates of the reconstruction; its bias is not in it",
         "chain: the reference lies outside 1 of 1 intervals",
     ]
+    assert table.attrs["outcomes"] == []  # it is a warning
+    inside = interval_table({"bench": replicates}, {"bench": bench_of([8.05])}, 0.95, "")
+    assert (
+        inside.attrs["outcomes"]
+        == ["chain: the reference lies outside 0 of 1 intervals"]
+        == inside.attrs["summary"][1:]
+    )
     single = interval_table({"bench": bench_of([8.0])}, {}, 0.95, "")
     assert np.isnan(single.values["best_match_low"][0])
     assert single.attrs["summary"] == []

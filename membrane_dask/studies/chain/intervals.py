@@ -79,12 +79,15 @@ def interval_table(
     columns = {"best_match": best, "best_match_low": low_, "best_match_high": high_, "reference": true_, "bias": bias}
     values_by_name: dict[str, Any] = {name: np.array(column, float) for name, column in columns.items()}
     values_by_name["unit"] = np.array(units, "T")
-    sentences = _sentences(values_by_name, n_replicates, bool(reference))
+    sentences = [f"chain: {NO_BIAS}"] if n_replicates >= MIN_REPLICATES else []
+    compared, outside = _compared_with_reference(values_by_name)
+    comparison = f"chain: the reference lies outside {outside} of {compared} intervals"
+    sentences += [comparison] if compared else []
     if "life" in tables and n_replicates >= MIN_REPLICATES:
         of_lives = np.array([label.startswith("life/") for label in labels_], bool)
         has_interval = bool(np.isfinite(values_by_name["best_match_low"][of_lives]).any())
         sentences += _life_sentences(tables["life"], n_replicates, design, has_interval)
-    outcomes = [sentence for sentence in sentences if "lies outside 0 of" in sentence]
+    outcomes = [comparison] if compared and not outside else []
     attrs = {"summary": sentences, "outcomes": outcomes, "confidence": confidence}
     return Dataset(INTERVALS, values_by_name, ("quantity",), {"quantity": np.array(labels_, "T")}, attrs)
 
@@ -144,14 +147,9 @@ def _unit(table: str, name: str) -> str:
     return declared.get(f"{table}/{name}", units.get(name, "1"))
 
 
-def _sentences(values: Mapping[str, np.ndarray], n_replicates: int, has_reference: bool) -> list[str]:
-    if n_replicates < MIN_REPLICATES:
-        return []
-    is_compared = np.isfinite(values["reference"]) & np.isfinite(values["best_match_low"])
-    outside = is_compared & (
-        (values["reference"] < values["best_match_low"]) | (values["reference"] > values["best_match_high"])
-    )
-    sentences = [f"chain: {NO_BIAS}"]
-    if has_reference and is_compared.any():
-        sentences.append(f"chain: the reference lies outside {outside.sum()} of {is_compared.sum()} intervals")
-    return sentences
+def _compared_with_reference(values: Mapping[str, np.ndarray]) -> tuple[int, int]:
+    """Number of intervals of which the reference is known, and of those that do not contain it."""
+    low, high, reference = (values[name] for name in ("best_match_low", "best_match_high", "reference"))
+    is_compared = np.isfinite(reference) & np.isfinite(low)
+    is_outside = is_compared & ((reference < low) | (reference > high))
+    return int(is_compared.sum()), int(is_outside.sum())
