@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 #: Exponents of ten between which numbers are written without one.
@@ -19,29 +20,32 @@ _UNITS = {
     "um": (("mm", 1e-3, 1e3), ("µm", 1.0, 1.0), ("nm", 1e3, 0.0)),
     "h": (("d", 1 / 24, 48.0), ("h", 1.0, 2.0), ("min", 60.0, 2 / 60), ("s", 3600.0, 0.0)),
 }
+_EXPONENT, _SUPERSCRIPT = re.compile(r"(?<=[A-Za-zµ])-?\d+"), str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def readable_unit(unit: str, values: Iterable[float] | float) -> tuple[str, float]:
-    """Unit in which values are readable without powers of ten.
+    """Unit in which values are readable without powers of ten, as it is printed.
 
     Parameters
     ----------
     unit : str
-        Of the values: ``nm``, ``um``, ``h``, or another one, which remains.
+        Of the values, as in the tables of a run: ``nm``, ``um``, ``h``, or another one, which remains.
     values : float or iterable of float
         Values of one column, axis or sentence; the largest finite one decides.
 
     Returns
     -------
     unit : str
-        ``nm``, ``µm`` or ``mm`` for lengths; ``s``, ``min``, ``h`` or ``d`` for times.
+        ``nm``, ``µm`` or ``mm`` for lengths; ``s``, ``min``, ``h`` or ``d`` for times; the powers of others are raised:
+        ``L m⁻² h⁻¹`` for ``L m-2 h-1``.
     factor : float
         By which the values are multiplied.
     """
     numbers = [values] if isinstance(values, (int, float)) else values
     largest = max((abs(float(value)) for value in numbers if math.isfinite(value)), default=0.0)
     choices = _UNITS.get(unit, ()) if largest else ()
-    return next(((name, factor) for name, factor, first in choices if largest >= first), (unit, 1.0))
+    printed = _EXPONENT.sub(lambda exponent: exponent[0].translate(_SUPERSCRIPT), unit)
+    return next(((name, factor) for name, factor, first in choices if largest >= first), (printed, 1.0))
 
 
 def quantity_text(value: float, unit: str, low: float = math.nan, high: float = math.nan, *, digits: int = 3) -> str:

@@ -19,8 +19,8 @@ from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.physics.imaging.distance import squared_distances
 from membrane_dask.physics.stokes.solver import stokes
 from membrane_dask.studies.characterize import common_flow, flow_tasks
+from membrane_dask.studies.characterize.bench_findings import bench_findings
 from membrane_dask.studies.characterize.bench_settings import BenchSettings
-from membrane_dask.studies.characterize.bench_tables import bench_findings
 from membrane_dask.studies.characterize.program import CharacterizeProgram
 from membrane_dask.studies.input_volumes import InputVolumes
 
@@ -182,18 +182,37 @@ def test_solutes_wider_than_the_critical_path_are_all_rejected(membrane_run):
     assert (table.sieving_coefficient.values[~wider] > 0).all()
 
 
+def bench_result(radii=(4.0, 4.0, 4.0), bottleneck=4.0, fallback=0.0):
+    names = ("bubble_point_radius", "throat_number_median_radius", "throat_flow_median_radius")
+    return SimpleNamespace(
+        critical_square=bottleneck**2, open_planes=(0, 0), scalars=lambda: dict(zip(names, radii, strict=True)),
+        flow={"slit_flow_fraction": 0.0, "fallback_flow_fraction": fallback}, settings=BenchSettings(enabled=True),
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("fallback", "sentence"), [(0.05, False), (0.06, "replicate=1: 6% of the flow is in throats whose conductance")]
+    ("fallback", "sentence"), [(0.05, False), (0.06, "replicate 1: 6% of the flow is in throats whose conductance")]
 )
 def test_throats_of_a_formula_that_carry_much_of_the_flow_are_reported(fallback, sentence):
-    radii = ("bubble_point_radius", "throat_number_median_radius", "throat_flow_median_radius")
-    result = SimpleNamespace(
-        critical_square=16, open_planes=(0, 0), flow={"slit_flow_fraction": 0.0, "fallback_flow_fraction": fallback},
-        scalars=lambda: dict.fromkeys(radii, 4.0), settings=BenchSettings(enabled=True),
-    )  # fmt: skip
-    text = " ".join(bench_findings({"replicate=0": None, "replicate=1": result}))
+    text = " ".join(bench_findings({"replicate=0": None, "replicate=1": bench_result(fallback=fallback)}))
     assert ("the calibration of the network is weak" in text) == bool(sentence)
     assert not sentence or sentence in text
+
+
+def test_what_is_true_of_several_volumes_is_one_sentence():
+    """With the range of their values."""
+    results = {
+        "replicate=0": bench_result((4.0, 4.0, 8.0), bottleneck=1.5), "replicate=1": bench_result((6.0, 4.0, 8.0)),
+        "replicate=2": bench_result((5.0, 4.0, 8.0), bottleneck=1.2), "reference": bench_result(bottleneck=0.0),
+    }  # fmt: skip
+    assert bench_findings(results) == [
+        "Bench, reference: no path leads from the feed side to the filtrate: no bubble point.",
+        "Bench, replicate 0, replicate 2: bottleneck of 1.2 to 1.5 voxels: radii ±0.3 voxel are ±20% to 25%; refine "
+        "the volume.",
+        "Bench, replicate 0, replicate 1, replicate 2: pressure methods see the critical path, not the population of "
+        "throats: the bubble point is 1.00 to 1.50 of their median by number and 0.50 to 0.75 of that by flow.",
+    ]
+    assert bench_findings({"replicate=0": bench_result(bottleneck=1.5)})[0].startswith("Bench, the volume: bottleneck")
 
 
 @pytest.mark.parametrize(

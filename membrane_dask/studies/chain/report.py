@@ -116,22 +116,27 @@ def intervals_section(table: xr.Dataset, *, several: bool) -> Section:
     header = ["quantity", "unit", f"{name}{interval}"]
     header += ["reference", f"{name} / reference"] if has_reference else []
     rows = []
-    for quantity in table["quantity"].values:
+    quantities = sorted(map(str, table["quantity"].values), key=lambda quantity: quantity not in _MAIN)
+    for quantity in quantities:
         row = table.sel(quantity=quantity)
         ends = [float(row[name]) for name in ("best_match", "best_match_low", "best_match_high")]
         unit, factor = readable_unit(str(row.unit.item()), ends)
-        cells = [str(quantity), "" if unit == "1" else unit, cell(*(factor * end for end in ends))]
+        cells = [_words(quantity), "" if unit == "1" else unit, cell(*(factor * end for end in ends))]
         if has_reference:
             is_outside = bool((row.reference < row.best_match_low) | (row.reference > row.best_match_high))
             cells += [cell(factor * row.reference) + " *" * is_outside, cell(row.bias)]
         rows.append(cells)
-    rows.sort(key=lambda cells: cells[0] not in _MAIN)
-    grid = Grid(header, rows, shown=sum(cells[0] in _MAIN for cells in rows) or None)
+    grid = Grid(header, rows, shown=len(_MAIN.intersection(quantities)) or None)
     text = "Quantities without a unit are dimensionless."
     if not has_intervals:
         return Section("Intervals", f"No intervals: they need three replicates or more. {text}", [grid])
     text += " * The reference lies outside the interval." if has_reference else ""
     return Section("Intervals", text, [Note(f"{NO_BIAS[0].upper()}{NO_BIAS[1:]}."), grid])
+
+
+def _words(quantity: str) -> str:
+    """A table and its variable as a reader says them: ``bench: bubble point radius``."""
+    return quantity.replace("/", ": ").replace("_", " ")
 
 
 def _has_unlike_walls(study: ChainStudy, table: xr.Dataset) -> bool:

@@ -15,13 +15,6 @@ from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.sections import section_step
 from membrane_dask.studies.volume_settings import stokes_settings
 
-#: Bottleneck in voxels below which radii are uncertain by more than a sixth, and error of a radius, voxels.
-_NARROW, _RADIUS_ERROR = 2.0, 0.3
-#: Fraction of the flow in throats without a conductance of their own above which the network is a weak model.
-_MAX_FALLBACK = 0.05
-#: Fraction of the flow in slits above which spherical menisci mislead.
-_MAX_SLITS = 0.5
-
 
 def bench_tables(
     results: Sequence[BenchResult | None], section_pores: np.ndarray, *, is_reference: bool, several: bool
@@ -129,60 +122,3 @@ def _section(result: BenchResult, pores: np.ndarray, is_reference: bool) -> Data
     radius = np.where(pores > 0, result.section(), np.float32(-1))
     z, x = ((np.arange(0, result.shape[axis], step) + 0.5) * result.voxel_nm for axis in (0, 2))
     return Dataset(TABLES["bench_section"][is_reference], {"drainage_radius": radius}, (), {"z": z, "x": x})
-
-
-def bench_findings(results: Mapping[str, BenchResult | None]) -> list[str]:
-    """Sentences on what the bench sees, and on what it does not resolve.
-
-    Parameters
-    ----------
-    results : mapping of str to BenchResult
-        By the name of the volume; None for one that failed.
-    """
-    sentences = []
-    for name, result in results.items():
-        if result is None:
-            continue
-        if not result.critical_square:
-            sentences.append(f"Bench, {name}: no path leads from the feed side to the filtrate: no bubble point.")
-            continue
-        lattice = math.sqrt(result.critical_square)
-        if lattice < _NARROW:
-            sentences.append(
-                f"Bench, {name}: bottleneck of {lattice:.1f} voxels: radii ±{_RADIUS_ERROR} voxel are "
-                f"±{_RADIUS_ERROR / lattice:.0%}; refine the volume."
-            )
-        if any(result.open_planes):
-            before, behind = result.open_planes
-            sentences.append(
-                f"Bench, {name}: {before} open planes before the structure and {behind} behind it: fluids enter by "
-                "the first plane anyway, and the thickness of the membrane includes them."
-            )
-        slits = float(result.flow["slit_flow_fraction"])
-        if slits > _MAX_SLITS:
-            sentences.append(
-                f"Bench, {name}: {slits:.0%} of the flow is in slits, whose entry pressure is half of that of the "
-                "sphere in them."
-            )
-        fallback = float(result.flow["fallback_flow_fraction"])
-        if fallback > _MAX_FALLBACK:
-            sentences.append(
-                f"Bench, {name}: {fallback:.0%} of the flow is in throats whose conductance is that of a formula: the "
-                "calibration of the network is weak."
-            )
-        scalars = result.scalars()
-        bubble, median, by_flow = (
-            scalars[key] for key in ("bubble_point_radius", "throat_number_median_radius", "throat_flow_median_radius")
-        )
-        if np.isfinite(by_flow):
-            sentences.append(
-                f"Bench, {name}: pressure methods see the critical path, not the population of throats: the bubble "
-                f"point is {bubble / median:.2f} of their median by number and {bubble / by_flow:.2f} of that by flow."
-            )
-    settings = next((result.settings for result in results.values() if result), None)
-    if settings and settings.mercury.faces == "all" and "mercury" in settings.methods:
-        sentences.append(
-            "Bench: mercury enters from all six faces, of which a small volume has far more than a crumb of a "
-            "laboratory: its radii are too wide."
-        )
-    return sentences

@@ -21,9 +21,10 @@ from membrane_dask.physics.imaging.blocks import divide
 from membrane_dask.program import Costs, Dataset, History, Image, Program, Rounds, Scratch, TableFile, Unit
 from membrane_dask.schema import Coordinate
 from membrane_dask.studies.characterize import KIND
+from membrane_dask.studies.characterize.bench_findings import bench_findings
 from membrane_dask.studies.characterize.bench_readings import instrument_files
 from membrane_dask.studies.characterize.bench_results import BenchResult
-from membrane_dask.studies.characterize.bench_tables import bench_findings, bench_tables, throat_flow_table
+from membrane_dask.studies.characterize.bench_tables import bench_tables, throat_flow_table
 from membrane_dask.studies.characterize.bench_tasks import bench_scratch, without_flow
 from membrane_dask.studies.characterize.bench_volumes import require_equal_cubes
 from membrane_dask.studies.characterize.common_flow import TASK as COMMON_FLOW

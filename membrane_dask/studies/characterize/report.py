@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
@@ -41,8 +40,6 @@ from membrane_dask.studies.characterize.transport_report import directional_sect
 
 #: Fraction of the flow in pores one voxel wide, and of the pore volume outside the network, above which the text warns.
 _MAX_UNRESOLVED, _MAX_UNASSIGNED = 0.05, 0.01
-#: Exponents of units in superscript.
-_EXPONENT, _SUPERSCRIPT = re.compile(r"(?<=[a-z])-?\d"), str.maketrans("-123", "⁻¹²³")
 #: Thickness of the drawn section of a network, as a fraction of the width of the volume.
 _SECTION = 0.06
 
@@ -102,8 +99,7 @@ def _properties(groups: Groups) -> Section:
     cells = []
     for row in rows:
         name, factor = readable_unit(row.variable.units, (row.value, row.low, row.high))
-        unit = _EXPONENT.sub(lambda exponent: exponent[0].translate(_SUPERSCRIPT), name)
-        unit = "" if row.variable.units == "1" else f", {unit}"
+        unit = "" if row.variable.units == "1" else f", {name}"
         line = [f"{row.variable.long_name}{unit} ({row.variable.name})", _with_interval(row, factor)]
         if reference is not None:
             mark = " *" if row.contains_reference is False else ""

@@ -33,7 +33,7 @@ def transport_findings(results: Mapping[str, VolumeResult | None], axes: Sequenc
     missing = _names(complete, _lacks_retention)
     if missing:
         text = "the retention of at least one particle diameter did not converge, or its unit failed: it has no value."
-        sentences.append(f"{_subject(missing, complete)}: {text}")
+        sentences.append(f"{volumes_text(missing, complete)}: {text}")
     return sentences
 
 
@@ -53,7 +53,7 @@ def _zeros(results: Results, axis: str) -> Iterator[str]:
     for names, zero in quantities.items():
         verb = "are" if len(zero) > 1 else "is"
         yield (
-            f"{_subject(names, results)}: no pores percolate {along} across faces of voxels, so that "
+            f"{volumes_text(names, results)}: no pores percolate {along} across faces of voxels, so that "
             f"{' and '.join(zero)} {verb} 0."
         )
 
@@ -72,7 +72,7 @@ def _inaccuracies(results: Results, axis: str) -> Iterator[str]:
     )
     if names:
         yield (
-            f"{_subject(names, results)}: the permeability{along} with the other wall model did not converge; the "
+            f"{volumes_text(names, results)}: the permeability{along} with the other wall model did not converge; the "
             "permeability is that with the wall model of the study, without an interval."
         )
     names = _names(
@@ -85,14 +85,14 @@ def _inaccuracies(results: Results, axis: str) -> Iterator[str]:
     )
     if names:
         yield (
-            f"{_subject(names, results)}: smooth and staircase walls differ{along} by more than in the volumes for "
+            f"{volumes_text(names, results)}: smooth and staircase walls differ{along} by more than in the volumes for "
             "which the error of the resolution was measured. The interval of the permeability is extrapolated; an "
             "image of higher resolution is needed."
         )
     names = _names(results, lambda result: _tortuosity(result, axis, "diffusion_flux_spread") > result.study.tolerance)
     if names:
         yield (
-            f"{_subject(names, results)}: the flux of diffusion{along} differs between planes by more than the "
+            f"{volumes_text(names, results)}: the flux of diffusion{along} differs between planes by more than the "
             "tolerance; see diffusion_flux_spread."
         )
 
@@ -101,8 +101,8 @@ def _names(results: Results, condition: Callable[[VolumeResult], bool]) -> tuple
     return tuple(name for name, result in results.items() if condition(result))
 
 
-def _subject(names: Sequence[str], results: Results) -> str:
-    """Names of some volumes, as a sentence begins with them."""
+def volumes_text(names: Sequence[str], results: Mapping[str, object]) -> str:
+    """Names of some of the volumes that have results, as a sentence begins with them."""
     text = ", ".join(name.replace("=", " ") for name in names) if len(names) < len(results) else "all volumes"
     return text[0].upper() + text[1:] if len(results) > 1 else "The volume"
 
