@@ -103,13 +103,25 @@ class StudyError(ValueError):
         return "\n".join(lines)
 
 
-@contextlib.contextmanager
-def collected(problems: list[Problem]) -> Iterator[None]:
-    """Append the problems of a :class:`StudyError` to a list instead of raising it, so that later checks run."""
-    try:
-        yield
-    except StudyError as error:
-        problems += error.problems
+class ProblemList(list[Problem]):
+    """Problems of checks that do not depend on each other, to be reported together."""
+
+    #: Of the first problem that has one.
+    cause: BaseException | None = None
+
+    @contextlib.contextmanager
+    def collect(self) -> Iterator[None]:
+        """Append the problems of a :class:`StudyError` instead of raising it, so that later checks run."""
+        try:
+            yield
+        except StudyError as error:
+            self.extend(error.problems)
+            self.cause = self.cause or error.__cause__
+
+    def raise_any(self, source: Source | None) -> None:
+        """Raise all of them as one :class:`StudyError`, if there are any."""
+        if self:
+            raise StudyError(self, source) from self.cause
 
 
 class Terminated(SystemExit):

@@ -21,7 +21,7 @@ LABELS = {
     "foulant_concentration": "foulant concentration c",
     "log_reduction_value": "log reduction value",
     "porosity_usage": "porosity usage ΔΦ",
-    "foulant_balance": "deposited over removed foulant",
+    "foulant_balance": "foulant deposited / removed from the feed",
     "species_yield": "yield",
     "species_purity": "purity",
     "species_recovered": "recovered",

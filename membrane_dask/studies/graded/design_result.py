@@ -17,7 +17,6 @@ from membrane_dask.studies.graded.design_search import Evaluation, Objective, Su
 from membrane_dask.studies.graded.design_space import DesignSpace
 from membrane_dask.studies.graded.design_tables import DESIGN, with_metrics
 from membrane_dask.studies.graded.design_text import (
-    NOT_MET,
     best_sentences,
     limit_sentences,
     meets,
@@ -83,8 +82,7 @@ def design_datasets(
             values |= {metric: evaluation.mean(metric), f"{metric}_low": ends[0], f"{metric}_high": ends[1]}
         values |= {"value": evaluation.mean(objective.metric), "evaluation": numbers[best]}
         equal = [numbers[i] for i in _equally_good(objective, surfaces, best)]
-        sentences = best_sentences(study, space, objective, evaluations, numbers[best], equal)
-        outcomes = [sentence for sentence in sentences if NOT_MET not in sentence]
+        sentences, outcomes = best_sentences(study, space, objective, evaluations, numbers[best], equal)
         summary = [*sentences, *limit_sentences(study, space, objective, evaluations, equal)]
     summary.append(why_it_ended(study, STOP_REASONS[values["stop_reason"]], designs))
     if values["stop_reason"] == STOP_REASONS.index("tolerance"):

@@ -18,8 +18,6 @@ from membrane_dask.studies.graded.metric_text import MetricText
 
 #: Designs that a sentence lists by their numbers.
 _MAX_NUMBERS = 12
-#: In the sentence of a metric whose constraint is not met, or not surely.
-NOT_MET = ", not met by"
 
 
 def parameter_arrays(space: DesignSpace, values: Mapping[str, float]) -> dict[str, Any]:
@@ -63,7 +61,7 @@ def bounds_text(space: DesignSpace, designs: Sequence[Mapping[str, float]], text
 def best_sentences(
     study: GradedStudy, space: DesignSpace, objective: Objective, evaluations: Mapping[int, Evaluation],
     best: int, equal: Sequence[int],
-) -> list[str]:  # fmt: skip
+) -> tuple[list[str], list[str]]:  # fmt: skip
     """Sentences on the best design, or on several of which none is better than the others.
 
     Parameters
@@ -77,6 +75,12 @@ def best_sentences(
         Number of the best design.
     equal : sequence of int
         Numbers of all designs that are as good, itself included.
+
+    Returns
+    -------
+    sentences : list of str
+    outcomes : list of str
+        Those of them that report no constraint that is missed, or may be.
     """
     text, design = MetricText.of(study), evaluations[best]
     described = design_text(space, design.values, text)
@@ -90,12 +94,16 @@ def best_sentences(
         ]
     else:
         sentences = [f"best design (evaluation {best}): {described}"]
+    outcomes = list(sentences)
     for metric in objective.metrics:
         sentence = f"{metric} {_with_interval(metric, design.networks[metric], objective.confidence, text)}"
-        for constraint in (c for c in objective.constraints if c.metric == metric):
-            sentence += f"; required {text.constraint(constraint)}{_outcome(constraint, design, objective.confidence)}"
+        constraints = [c for c in objective.constraints if c.metric == metric]
+        missed = [_missed(constraint, design, objective.confidence) for constraint in constraints]
+        for constraint, by in zip(constraints, missed, strict=True):
+            sentence += f"; required {text.constraint(constraint)}" + (f", not met by {by}" if by else "")
         sentences.append(sentence)
-    return sentences
+        outcomes += [] if any(missed) else [sentence]
+    return sentences, outcomes
 
 
 def limit_sentences(
@@ -123,12 +131,12 @@ def _with_interval(metric: str, sample: np.ndarray, confidence: float, text: Met
     return text.metric(metric, value, *network_interval(sample, confidence))
 
 
-def _outcome(constraint: Constraint, design: Evaluation, confidence: float) -> str:
-    """What a design does with a constraint, unless it meets it with its whole interval."""
+def _missed(constraint: Constraint, design: Evaluation, confidence: float) -> str:
+    """What of a design does not meet a constraint; empty if it meets it with its whole interval."""
     if not constraint.is_met(design.mean(constraint.metric)):
-        return f"{NOT_MET} the mean of its networks"
+        return "the mean of its networks"
     ends = network_interval(design.networks[constraint.metric], confidence)
-    return "" if all(map(constraint.is_met, ends)) or math.isnan(ends[0]) else f"{NOT_MET} its whole interval"
+    return "" if all(map(constraint.is_met, ends)) or math.isnan(ends[0]) else "its whole interval"
 
 
 def constraint_sentences(objective: Objective, designs: Sequence[Evaluation], text: MetricText) -> list[str]:

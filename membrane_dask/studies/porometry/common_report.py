@@ -25,7 +25,7 @@ PANEL_PAD = 0.12
 UNKNOWNS = (
     ("radius", 1e9, "radius [nm]"),
     ("porosity", 1.0, "surface porosity"),
-    ("pore_number", 1.0, "pore number"),
+    ("pore_number", 1.0, "pores of the membrane"),
     ("thickness", 1e9, "thickness [nm]"),
 )
 

@@ -19,6 +19,7 @@ from membrane_dask.studies.porometry.bench_report import bench_sections, has_wat
 from membrane_dask.studies.porometry.common_report import (
     COLOURS,
     GREY,
+    LEGEND,
     LMH,
     PANEL_PAD,
     TEXT,
@@ -199,8 +200,8 @@ def _pore_structure(posteriors: xr.Dataset) -> Section:
         notes = [prior_note(one, name) for one in each]
         columns.append((title, [f"{cell}, {note}" if note else cell for cell, note in zip(cells, notes, strict=True)]))
     text = (
-        "Posterior of pore radius, surface porosity, pore number and selective-layer thickness, given the "
-        "permeability, the priors, and a porosity below 1. The four unknowns have two relations: two priors determine "
+        "Posterior of pore radius, surface porosity, number of pores in the whole membrane area and selective-layer "
+        "thickness, given the permeability, the priors, and a porosity below 1. The four unknowns have two relations: two priors determine "
         "them."
     )
     if bool((solved.independent_data < 2).any()):
@@ -259,7 +260,7 @@ def _ridge_lines(axis: Axes, structure_number: float, radius: np.ndarray, floor:
         if visible.any():
             first = int(np.flatnonzero(visible)[0])
             axis.annotate(
-                f" {text}", (radius[first] * 1e9, porosity[first]), color=TEXT, fontsize=6.5,
+                f" {text}", (radius[first] * 1e9, porosity[first]), color=TEXT, fontsize=LEGEND,
                 rotation=-55, va="top", zorder=5,
             )  # fmt: skip
 

@@ -170,7 +170,7 @@ POROMETRY = TableSchema(
 _UNKNOWNS = (
     ("radius", "m", "pore radius"),
     ("porosity", "1", "surface porosity"),
-    ("pore_number", "1", "number of pores"),
+    ("pore_number", "1", "number of pores in the whole membrane area"),
     ("thickness", "m", "selective-layer thickness"),
 )
 

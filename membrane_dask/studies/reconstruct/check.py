@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from membrane_dask.errors import Problem, Source, StudyError
+from membrane_dask.errors import Problem, ProblemList, Source, StudyError
 from membrane_dask.physics.imaging.grey_values import normalised
 from membrane_dask.studies.reconstruct.config import ReconstructStudy
 from membrane_dask.studies.reconstruct.intake import take_in
@@ -22,18 +22,17 @@ def check_images(study: ReconstructStudy, source: Source | None) -> tuple[str, .
     StudyError
         With all problems of the images, or if they contradict the study.
     """
-    sections, problems = [], list[Problem]()
-    cause: BaseException | None = None
+    sections, problems = [], ProblemList()
     for number, settings in enumerate(study.micrographs):
         where = ("images", number) if study.images else ()
-        try:
-            sections.append(take_in(settings, source, where, charging=False))
-            normalised(sections[-1].image)
-        except StudyError as error:
-            problems, cause = [*problems, *error.problems], error.__cause__
-        except ValueError as error:
-            problems.append(Problem((*where, "input"), f"{error} (got {str(settings.input)!r})"))
-    if problems:
-        raise StudyError(problems, source) from cause
+        with problems.collect():
+            section = take_in(settings, source, where, charging=False)
+            try:
+                normalised(section.image)
+            except ValueError as error:
+                message = f"{error} (got {str(settings.input)!r})"
+                raise StudyError([Problem((*where, "input"), message)], source) from error
+            sections.append(section)
+    problems.raise_any(source)
     locate(study, sections, source)
     return ("charging", "segmentation", "image model", "knots", "memory of the units")

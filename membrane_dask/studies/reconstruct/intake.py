@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from membrane_dask.errors import Problem, Source, StudyError, collected
+from membrane_dask.errors import Problem, ProblemList, Source, StudyError
 from membrane_dask.io.image_metadata import as_size, differs, is_microscope_text
 from membrane_dask.io.micrographs import Micrograph, read_micrograph
 from membrane_dask.physics.imaging.databar import Strip, find_drawn_rows, find_strips
@@ -413,11 +413,11 @@ def take_in(
             message.removeprefix("page: "), "page" if message.startswith("page: ") else "input"
         ) from error
     intake.remarks += micrograph.remarks
-    problems: list[Problem] = []
+    problems = ProblemList()
     pixel, mask, phases = None, None, None
-    with collected(problems):
+    with problems.collect():
         pixel = intake.pixel(micrograph)
-    with collected(problems):
+    with problems.collect():
         mask = intake.mask(micrograph)
     rows = len(micrograph.pixels) - intake.databar(micrograph)
     inside = np.zeros(micrograph.pixels.shape, bool)
@@ -427,7 +427,7 @@ def take_in(
         cropped = intake.turned_back(intake.cropped(intake.turned(array[:rows])))
         return cropped[: len(cropped) - below]
 
-    with collected(problems):
+    with problems.collect():
         below = intake.burnt_in_databar(view(micrograph.pixels, 0))
         image, used = view(micrograph.pixels, below), None if mask is None else view(mask, below)
         view(inside, below)[...] = True
@@ -439,18 +439,21 @@ def take_in(
             _report_mask(intake, used)
         intake.side_strips(image)
         phases = intake.phases(image, micrograph)
-    if problems or phases is None or pixel is None:
-        raise StudyError(problems, source)
+    problems.raise_any(source)
+    assert pixel is not None  # otherwise there is a problem
+    assert phases is not None
     section, pores, is_binary = phases
     if not is_binary:
         intake.drawn_text(image)
         if charging:
-            with collected(problems):
+            with problems.collect():
                 intake.charging(image, used, int(inside.any(axis=1).argmax()))
-    try:
-        section, edge, factor = intake.square(intake.turned(section), pixel, is_binary)
-    except StudyError as error:
-        raise StudyError([*problems, *error.problems], source) from error
+    square = None
+    with problems.collect():
+        square = intake.square(intake.turned(section), pixel, is_binary)
+    if square is None:
+        raise StudyError(problems, source) from problems.cause
+    section, edge, factor = square
     if used is not None:
         used = intake.turned(used)
         used = used if factor == 1 else area_means(used, factor, 1 if pixel[0] < pixel[1] else 0) > 1 - 1e-9

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.errors import Problem, Source, StudyError, collected
+from membrane_dask.errors import Problem, ProblemList, Source, StudyError
 from membrane_dask.physics.imaging.image_model import ImagePriors
 from membrane_dask.physics.imaging.segmentation import Segmentation, segment
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales
@@ -104,11 +104,10 @@ def load_micrographs(study: ReconstructStudy, source: Source | None) -> list[Seg
         If one cannot be read or segmented, has no pixel size, nothing remains after cropping, or it is too small for
         its correlation length: all problems of all micrographs.
     """
-    micrographs = []
-    problems: list[Problem] = []
+    micrographs, problems = [], ProblemList()
     for number, settings in enumerate(study.micrographs):
         where = ("images", number) if study.images else ()
-        with collected(problems):
+        with problems.collect():
             section = take_in(settings, source, where)
             problems += section.problems
             try:
@@ -125,8 +124,7 @@ def load_micrographs(study: ReconstructStudy, source: Source | None) -> list[Seg
             except ValueError as error:
                 raise _error(f"{error} (got {str(settings.input)!r})", source, where) from error
             micrographs.append(SegmentedMicrograph(settings, section, segmentation, scales))
-    if problems:
-        raise StudyError(problems, source)
+    problems.raise_any(source)
     return micrographs
 
 
