@@ -121,7 +121,7 @@ def intervals_section(table: xr.Dataset, *, several: bool) -> Section:
         row = table.sel(quantity=quantity)
         ends = [float(row[name]) for name in ("best_match", "best_match_low", "best_match_high")]
         unit, factor = readable_unit(str(row.unit.item()), ends)
-        cells = [_words(quantity), "" if unit == "1" else unit, cell(*(factor * end for end in ends))]
+        cells = [_quantity_text(quantity), "" if unit == "1" else unit, cell(*(factor * end for end in ends))]
         if has_reference:
             is_outside = bool((row.reference < row.best_match_low) | (row.reference > row.best_match_high))
             cells += [cell(factor * row.reference) + " *" * is_outside, cell(row.bias)]
@@ -134,7 +134,7 @@ def intervals_section(table: xr.Dataset, *, several: bool) -> Section:
     return Section("Intervals", text, [Note(f"{NO_BIAS[0].upper()}{NO_BIAS[1:]}."), grid])
 
 
-def _words(quantity: str) -> str:
+def _quantity_text(quantity: str) -> str:
     """A table and its variable as a reader says them: ``bench: bubble point radius``."""
     return quantity.replace("/", ": ").replace("_", " ")
 

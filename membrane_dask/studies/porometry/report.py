@@ -201,8 +201,8 @@ def _pore_structure(posteriors: xr.Dataset) -> Section:
         columns.append((title, [f"{cell}, {note}" if note else cell for cell, note in zip(cells, notes, strict=True)]))
     text = (
         "Posterior of pore radius, surface porosity, number of pores in the whole membrane area and selective-layer "
-        "thickness, given the permeability, the priors, and a porosity below 1. The four unknowns have two relations: two priors determine "
-        "them."
+        "thickness, given the permeability, the priors, and a porosity below 1. The four unknowns have two relations: "
+        "two priors determine them."
     )
     if bool((solved.independent_data < 2).any()):
         text += " With fewer than two priors the intervals below are not results but what the prior ranges allow."
