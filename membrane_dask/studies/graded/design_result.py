@@ -72,7 +72,7 @@ def design_datasets(
     values |= {"value": math.nan, "evaluation": -1}
     values["stop_reason"] = STOP_REASONS.index(_stop_reason(study, objective, designs, best))
     if best is None:
-        summary, outcomes = [no_best_sentence(study, space, objective, designs)], []
+        summary, outcomes = [no_best_sentence(study, space, objective, designs)], list[str]()
     else:
         evaluation = designs[best]
         values |= parameter_arrays(space, evaluation.values)
