@@ -162,8 +162,8 @@ def test_the_report_shows_the_main_intervals_first():
     section = intervals_section(table, several=True)
     grid = section.contents[-1]
     main = ["bench: water permeance", "properties: connected porosity"]
-    others = ["bench: gas slope", "life: damkohler number"]
-    assert [row[0] for row in grid.rows] == main + others
+    further = ["bench: gas slope", "life: damkohler number"]
+    assert [row[0] for row in grid.rows] == main + further
     assert grid.shown == 2
     assert "Quantities without a unit are dimensionless." in section.text
 
