@@ -252,7 +252,7 @@ def test_a_unit_that_uses_too_much_memory_is_quarantined(tmp_path):
     run = toy.run_toy(
         tmp_path / "run",
         eating=[7], rows=1,
-        cluster={"profile": "local", "workers": 2, "memory": "500 MB"}, execution={"batch": 5, "retries": 0},
+        cluster={"profile": "local", "workers": 1, "memory": "500 MB"}, execution={"batch": 5, "retries": 0},
     )  # fmt: skip
     status = run.status()
     assert (status["done"], status["failed"]) == (19, 1)

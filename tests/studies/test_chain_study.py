@@ -35,7 +35,7 @@ BENCH = {
 def folder(tmp_path_factory):
     """A folder with two volumes, of which one is the true structure."""
     path = tmp_path_factory.mktemp("chain")
-    volume = GradedMembrane(depth=48, slices=40, width=40).volume()
+    volume = GradedMembrane(depth=48, slices=32, width=40).volume()
     np.save(path / "volume.npy", volume)
     np.save(path / "true.npy", volume[:, :, 8:].copy())
     return path

@@ -30,7 +30,7 @@ from membrane_dask.studies.characterize.program import CharacterizeProgram
 from membrane_dask.studies.volume_flow import decomposed_tasks
 
 SYNC = {"profile": "sync"}
-DEPTH, SLICES, WIDTH = 88, 48, 64
+DEPTH, SLICES, WIDTH = 88, 40, 48
 THICKNESS = DEPTH * 3e-9
 FLOWING = """\
 tortuosity: false

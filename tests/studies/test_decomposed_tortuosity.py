@@ -18,7 +18,7 @@ SYNC = {"profile": "sync"}
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tortuosity")
-    np.save(folder / "volume.npy", np.where(pore_space((110, 28, 40), 3, 0.35, sigma=2.0), 0, 255).astype(np.uint8))
+    np.save(folder / "volume.npy", np.where(pore_space((110, 24, 28), 3, 0.35, sigma=2.0), 0, 255).astype(np.uint8))
     path = folder / "study.yaml"
     path.write_text("kind: characterize\ninput: volume.npy\nvoxel_size: 3 nm\n")
     return path

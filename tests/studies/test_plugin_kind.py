@@ -89,7 +89,7 @@ def test_from_new_to_report(command, installed, tmp_path):
     assert "standard deviation of the logarithm" in new.stdout
     (tmp_path / "study.yaml").write_text(new.stdout, encoding="utf-8")
     lines = ["new --help", "check study.yaml", "plan study.yaml", "schema"]
-    lines += ["run study.yaml --set cluster.workers=2 --out local", "report local"]
+    lines += ["run study.yaml --set cluster.workers=1 --out local", "report local"]
     done = subprocess.run(
         [sys.executable, "-c", SEVERAL, *lines],
         cwd=tmp_path, env=with_path(installed), capture_output=True, text=True, timeout=300,

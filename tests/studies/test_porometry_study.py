@@ -447,7 +447,7 @@ def test_errors_of_former_keys_name_their_position(two_tables):
 def test_failure_of_one_membrane(tmp_path, bench):
     """The priors of M1 contradict its permeability: its posterior fails, and all other units are done."""
     path = study(
-        tmp_path, bench[bench.state == "before"].drop(columns="state"),
+        tmp_path, bench[(bench.state == "before") & bench.membrane.isin(["M1", "M2"])].drop(columns="state"),
         "priors: {radius: 4 +- 0.4 nm, thickness: 0.2 to 2 um}\nmembranes: {M1: {radius: 3 nm, thickness: 100 um}}\n",
     )  # fmt: skip
     code, _, err = command("run", path, "--out", tmp_path / "run", "--cluster", "sync")
@@ -457,19 +457,16 @@ def test_failure_of_one_membrane(tmp_path, bench):
     (failure,) = stored.failures
     assert "porosity of 1 or more; with a radius of 3 nm the selective layer must be thinner than" in failure["error"]
     assert np.isfinite(stored.result["porometry"].hydraulic_permeability).all()
-    assert np.isfinite(stored.result["posterior"].radius_median).sum() == 3
+    assert np.isfinite(stored.result["posterior"].radius_median).sum() == 1
     assert "the priors contradict the permeability" in " ".join(md.membrane_summary(stored.result)["M1"])
     md.write_report(stored, tmp_path / "page.html")
 
 
-# On demand: workers, which do not show in tests/studies/test_graded_study.py and tests/engine/test_execute.py.
+# On demand: workers, which do not show in tests/studies/test_graded_study.py and tests/engine/test_execute.py, and
+# batches of one unit in a whole run, whose units are those of test_results_do_not_depend_on_other_membranes.
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "execution",
-    [
-        {"cluster": SYNC, "execution": {"batch": 1}},
-        pytest.param({"cluster": {"workers": 2}}, marks=pytest.mark.slow),
-    ],
-    ids=str,
+    "execution", [{"cluster": SYNC, "execution": {"batch": 1}}, {"cluster": {"workers": 2}}], ids=str
 )
 def test_results_do_not_depend_on_batches_and_workers(bench, values_of, tmp_path, execution):
     settings = QUICKSTART + "bootstrap: {draws: 100, batch: 50}\n"
@@ -487,18 +484,21 @@ def test_units_replay_to_the_same_bits(quickstart):
 
 
 def test_results_do_not_depend_on_other_membranes(bench, quickstart, tmp_path):
-    """Random streams depend on the label of a membrane, not on its position."""
+    """Random streams depend on the label of a membrane, not on its position and on what else is in its batch."""
     path = study(tmp_path, bench[bench.membrane.isin(["M2", "M4"])])
     path.write_text((quickstart.path / "study.yaml").read_text().replace("inputs/flux.csv", "flux.csv"))
-    two = run(path, tmp_path / "run").result["bootstrap"].hydraulic_permeability
+    result = run(path, tmp_path / "run", execution={"batch": 1}).result
+    two = result["bootstrap"].hydraulic_permeability
     four = quickstart.result["bootstrap"].hydraulic_permeability.sel(membrane=two.membrane)
     np.testing.assert_array_equal(two, four)
+    assert_equal_membranes(result, quickstart.result, two.membrane.values.tolist())
 
 
 # On demand: regressions whose numbers tests/physics/porometry/test_regression.py checks.
 @pytest.mark.parametrize("settings", [
-    "regression: weighted", "replicates: runs", "bootstrap: {method: residual, draws: 100, batch: 50}",
+    "replicates: runs", "bootstrap: {method: residual, draws: 100, batch: 50}",
     "bootstrap: {method: pairs, draws: 100, batch: 50}", "curve: darcy\nflux_error: 0.01",
+    pytest.param("regression: weighted", marks=pytest.mark.slow),
     pytest.param("regression: huber", marks=pytest.mark.slow),
     pytest.param("regression: deming\npressure_error: 1 kPa\nflux_error: 0.01", marks=pytest.mark.slow),
 ])  # fmt: skip

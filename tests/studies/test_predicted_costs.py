@@ -28,19 +28,28 @@ SLABS = "tortuosity_slab_thickness: 40\nflow: {enabled: true, slab_thickness: 40
 PIECE = "flow: {enabled: true}\nretention: {enabled: true, diameter: 6 nm, diameters: [6 nm], particles: 20}\n"
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("costs")
-    np.save(folder / "membrane.npy", GradedMembrane(depth=110, slices=60, width=70).volume())
+def study_of(folder, **shape):
+    np.save(folder / "membrane.npy", GradedMembrane(**shape).volume())
     path = folder / "study.yaml"
     path.write_text("kind: characterize\ninput: membrane.npy\nvoxel_size: 3 nm\n")
     return path
 
 
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return study_of(tmp_path_factory.mktemp("costs"), depth=110, slices=60, width=70)
+
+
+@pytest.fixture(scope="module")
+def small_study(tmp_path_factory):
+    """Of two slabs, for tests that compute all of it."""
+    return study_of(tmp_path_factory.mktemp("small"), depth=80, slices=40, width=48)
+
+
 @pytest.mark.parametrize("settings", [PIECE, SLABS], ids=["in one piece", "slabs"])
-def test_pilots_cover_every_kind_of_unit(study, settings, tmp_path):
-    path = study.with_name("costs.yaml")
-    path.write_text(study.read_text() + settings)
+def test_pilots_cover_every_kind_of_unit(small_study, settings, tmp_path):
+    path = small_study.with_name("costs.yaml")
+    path.write_text(small_study.read_text() + settings)
     plan = md.plan(path, measure=True)
     run = md.run(md.load_study(path, cluster={"profile": "sync"}), tmp_path / "run")
     seconds: dict[str, float] = {}
@@ -104,10 +113,10 @@ def test_units_of_a_small_program_run_in_memory(study):
     assert set(seconds) == {"blocks", "networks", "tortuosity"}
 
 
-def test_the_command_compares_prediction_and_run(study, tmp_path, capsys):
+def test_the_command_compares_prediction_and_run(small_study, tmp_path, capsys):
     def messages() -> str:
         with pytest.raises(SystemExit) as stop:
-            main(["run", str(study), "--set", "cluster={profile: sync}", "--out", str(tmp_path / "run")])
+            main(["run", str(small_study), "--set", "cluster={profile: sync}", "--out", str(tmp_path / "run")])
         assert stop.value.code in (None, 0)
         return capsys.readouterr().err
 

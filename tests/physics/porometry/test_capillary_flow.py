@@ -61,8 +61,11 @@ class TestReferenceNumbers:
 
 
 class TestPrintedCurve:
-    wet, dry = exact_curves()
-    result = evaluate(printed(wet), printed(dry))
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def curves(cls):
+        wet, dry = exact_curves()
+        cls.wet, cls.dry, cls.result = wet, dry, evaluate(printed(wet), printed(dry))
 
     def test_mean_flow_pore_is_linear_between_readings(self):
         """The line between two readings departs from the law by less than a tenth of a step, 0.3 %."""
@@ -124,7 +127,10 @@ class TestPrintedCurve:
 
 
 class TestProperties:
-    wet, dry = (printed(flow) for flow in exact_curves())
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def curves(cls):
+        cls.wet, cls.dry = (printed(flow) for flow in exact_curves())
 
     def test_radii_are_proportional_to_tension_and_shape_factor(self):
         base = evaluate(self.wet, self.dry)
@@ -196,11 +202,16 @@ class TestAirThatSlips:
     log_sd, number_median, ratio, area, path_length = 0.25, 60e-9, 2000.0, 4.9e-4, 8e-5
     middle = LAW.constant / (number_median * math.exp(3.5 * log_sd**2))
     pressure = middle * np.exp(log_sd * np.linspace(-4, 3, 40))
-    dry = dry_gas_flux(pressure, number_median, log_sd, ratio, STREAM) * area / STREAM.molar_density
-    wet = dry * open_flow_fraction(pressure, LAW.constant, number_median, log_sd, STREAM)
-    result = capillary_flow(
-        filter_flow(pressure, wet, dry_flow=dry), LAW, Porometer(area=area, path_length=path_length), STREAM
-    )
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def curves(cls):
+        dry = dry_gas_flux(cls.pressure, cls.number_median, cls.log_sd, cls.ratio, STREAM)
+        dry = dry * cls.area / STREAM.molar_density
+        wet = dry * open_flow_fraction(cls.pressure, LAW.constant, cls.number_median, cls.log_sd, STREAM)
+        porometer = Porometer(area=cls.area, path_length=cls.path_length)
+        cls.wet, cls.dry = wet, dry
+        cls.result = capillary_flow(filter_flow(cls.pressure, wet, dry_flow=dry), LAW, porometer, STREAM)
 
     def test_radii_and_numbers(self):
         assert self.result.number_median_radius.value == pytest.approx(self.number_median, rel=1e-6)
@@ -241,7 +252,10 @@ class TestAirThatSlips:
 
 
 class TestFindings:
-    wet, dry = (printed(flow) for flow in exact_curves())
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def curves(cls):
+        cls.wet, cls.dry = (printed(flow) for flow in exact_curves())
 
     def test_curves_that_do_not_meet(self):
         upto = PRESSURE <= 1.451 * BAR
